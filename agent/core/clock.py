@@ -19,6 +19,13 @@ _LOOK_EVERY = 1.0
 STA_UNSYNC = 0x40
 
 
+class Timer(Protocol):
+    """What waits for its time."""
+
+    def cancel(self) -> None:
+        """It is not wanted any more."""
+
+
 class Clock(Protocol):
     """Everything that waits or stamps takes one of these; tests hand in `agent.testing.clock.ManualClock`."""
 
@@ -30,6 +37,13 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float, /) -> None:
         """Wait; zero or less only yields."""
+
+    def call_at(self, instant: float, call: Callable[[], None], /) -> Timer:
+        """Call it at this monotonic time, without a task that waits, or in the next turn where that is over.
+
+        Those who name one instant are called in one turn, whenever they named it: `sleep` counts from the time at which
+        it is called, but the loop from the beginning of its turn.
+        """
 
     @property
     def synced(self) -> bool:
@@ -97,6 +111,9 @@ class SystemClock:
 
     def sleep(self, seconds: float, /) -> Coroutine[Any, Any, None]:
         return asyncio.sleep(seconds)  # zero or less yields; itself, no coroutine around it
+
+    def call_at(self, instant: float, call: Callable[[], None], /) -> Timer:
+        return asyncio.get_running_loop().call_at(instant, call)  # its time is the monotonic clock's, too
 
     @property
     def synced(self) -> bool:

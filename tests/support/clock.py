@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from agent.core.clock import SystemClock
+from collections.abc import Callable
+
+from agent.core.clock import SystemClock, Timer
 
 
 class Hasty(SystemClock):
@@ -15,6 +17,9 @@ class Hasty(SystemClock):
 
     def monotonic(self) -> float:
         return super().monotonic() + self.ahead
+
+    def call_at(self, instant: float, call: Callable[[], None], /) -> Timer:
+        return super().call_at(instant - self.ahead, call)
 
     def skip(self, seconds: float) -> None:
         self.ahead += seconds

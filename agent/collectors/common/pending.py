@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar
 
 ReplyT = TypeVar("ReplyT")
@@ -15,24 +15,32 @@ class Pending(Generic[ReplyT]):
     over = False  #: answered, failed, or abandoned
     _reply: ReplyT | None = None
     _error: BaseException | None = None
-    _gate: asyncio.Future[None] | None = None
+    told: Callable[[], None] | None = None
+    """Called in the turn of the loop after its end.
+
+    Not at once: what comes of an answer is long, and is cheaper for many in a row than between two that arrive.
+    """
 
     def answer(self, reply: ReplyT) -> None:
         """Here it is."""
         if not self.over:
             self.over, self._reply = True, reply
-            self.wake()
+            self._tell()
 
     def fail(self, error: BaseException) -> None:
         """There is none, and why."""
         if not self.over:
             self.over, self._error = True, error
-            self.wake()
+            self._tell()
 
     def cancel(self) -> None:
         """Nobody wants it any more."""
         if not self.over:
             self.fail(asyncio.CancelledError())
+
+    def _tell(self) -> None:
+        if (told := self.told) is not None:
+            asyncio.get_running_loop().call_soon(told)
 
     def result(self) -> ReplyT:
         """The answer, once it is :attr:`over`. Raises why there is none."""
@@ -44,17 +52,9 @@ class Pending(Generic[ReplyT]):
         """As a future says it."""
         return self.over
 
-    def wake(self) -> None:
-        """Whoever waits looks again."""
-        if (gate := self._gate) is not None and not gate.done():
-            gate.set_result(None)
-
-    def change(self) -> asyncio.Future[None]:
-        """Wait for this: the end, or that somebody wakes who waits."""
-        gate = self._gate = asyncio.get_running_loop().create_future()
-        return gate
-
     def __await__(self) -> Generator[Any, None, ReplyT]:
-        while not self.over:
-            yield from self.change()
+        if not self.over:
+            gate = asyncio.get_running_loop().create_future()
+            self.told = lambda: None if gate.done() else gate.set_result(None)
+            yield from gate
         return self.result()

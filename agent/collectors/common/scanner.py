@@ -12,12 +12,12 @@ import asyncio
 import math
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from agent.collectors.common.pending import Pending, ReplyT
 from agent.collectors.common.polling import SCAN_YIELD_SECONDS
-from agent.core.clock import Clock
+from agent.core.clock import Clock, Timer
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Answer
 
@@ -29,7 +29,8 @@ StepT = TypeVar("StepT")
 class Scanner(ABC, Generic[StepT, ReplyT]):
     """Asks the steps of one tick. Call :meth:`next` until it is :attr:`over`, :meth:`close` in any case.
 
-    `lenient`: silence says nothing about the device, because too little is asked.
+    `wake` is called when there is something to go on with. `lenient`: silence says nothing about the device, because
+    too little is asked.
     """
 
     answered = 0  #: steps that drew any answer of the device itself
@@ -39,10 +40,13 @@ class Scanner(ABC, Generic[StepT, ReplyT]):
     _lost: ConnectionLost | None = None
     _asked_at = 0.0
     _late_at = 0.0  #: until when (by the loop's clock) what is at hand may wait for more; 0: it need not yet
-    _timer: asyncio.TimerHandle | None = None
+    _timer: Timer | None = None
 
-    def __init__(self, clock: Clock, steps: Iterable[StepT], *, lenient: bool = False) -> None:
+    def __init__(
+        self, clock: Clock, steps: Iterable[StepT], wake: Callable[[], None], *, lenient: bool = False
+    ) -> None:
         self._clock = clock
+        self._wake = wake
         self._steps = deque(steps)
         self._lenient = lenient
         self._answers: list[Answer] = []
@@ -77,30 +81,31 @@ class Scanner(ABC, Generic[StepT, ReplyT]):
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
-    async def next(self) -> list[Answer]:
+    def next(self) -> list[Answer] | None:
         """Answers to hand on now: all that are left, or, where that takes more than 100 ms, what is at hand by then.
 
-        Raises ConnectionLost, or what :meth:`silence` says where the device does not answer at all.
+        None: it waits; ask again when woken. Raises ConnectionLost, or what :meth:`silence` says where the device does
+        not answer at all.
         """
         if self._lost is not None:
             raise self._lost
         while self._steps or self._more():
-            step = self._steps[0]
-            if self._pending is None:
-                if (later := self.not_before(step)) and (wait := later - self._clock.monotonic()) > 0:
-                    if self._presentable:
-                        return self._hand_on()
-                    await self._clock.sleep(wait)
-                self._asked_at = self._clock.monotonic()
-                self._pending = self.ask(step)
-            while not self._pending.over:
+            step, pending = self._steps[0], self._pending
+            if pending is None:
+                now = self._clock.monotonic()
+                if (later := self.not_before(step)) > now:
+                    return self._put_off(later)
+                self._asked_at = now
+                pending = self._pending = self.ask(step)
+            if not pending.over:
                 if not self._may_wait():
                     return self._hand_on()
-                await self._pending.change()
-            answer, self._pending = self._pending, None
+                pending.told = self._wake
+                return None
+            self._pending = None
             self._steps.popleft()
             try:
-                self.judge(step, answer, self._asked_at)
+                self.judge(step, pending, self._asked_at)
             except ConnectionLost as fault:
                 if not self._presentable:
                     raise
@@ -139,6 +144,14 @@ class Scanner(ABC, Generic[StepT, ReplyT]):
         """Whether there is something worth saying: of a device that may be offline nothing is, yet."""
         return bool(self._answers) and self.answered > 0
 
+    def _put_off(self, until: float) -> list[Answer] | None:
+        """Nothing is asked before that (monotonic) time."""
+        if self._presentable:
+            return self._hand_on()
+        if self._timer is None:
+            self._timer = self._clock.call_at(until, self._waited)
+        return None
+
     def _may_wait(self) -> bool:
         """Whether what is at hand may wait for one more answer; wakes the scan when it may no longer."""
         loop = asyncio.get_running_loop()
@@ -153,9 +166,12 @@ class Scanner(ABC, Generic[StepT, ReplyT]):
         return True
 
     def _late(self) -> None:
-        self._timer, self._late_at = None, -math.inf
-        if self._pending is not None:
-            self._pending.wake()
+        self._late_at = -math.inf
+        self._waited()
+
+    def _waited(self) -> None:
+        self._timer = None
+        self._wake()
 
     def _hand_on(self) -> list[Answer]:
         if self._timer is not None:

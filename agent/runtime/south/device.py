@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from agent.core.backoff import Backoff
 from agent.core.clock import Clock
+from agent.core.each import EachSample
 from agent.core.errors import TransientError
 from agent.core.flow import Batch, Gap, Sample
 from agent.core.image import Image
@@ -122,20 +124,27 @@ class Device:
             self._taken_over.set()
 
     async def _read(self, samples: AsyncIterator[Sample], attempt: Attempt) -> None:
+        take = partial(self._take, attempt)
+        while isinstance(samples, EachSample):
+            await self._clock.sleep(await samples.each_sample(take))
         async for sample in samples:
-            began = time.thread_time()
-            attempt.healthy()
-            self._ingest.take(sample)
-            self._count_scans(sample.scans, sample.skipped)
-            self._standing.answered(sample, self._ingest.tags)
-            self.back = True
-            if self._next is not None:
-                self._take_over()
-            rest = self._share.took(time.thread_time() - began, self._clock.monotonic())
-            if rest and len(self._image.devices) > 1:
+            if rest := take(sample):
                 await self._clock.sleep(rest)
         reason = "the collector ended without saying why"
         raise TransientError(reason)
+
+    def _take(self, attempt: Attempt, sample: Sample) -> float:
+        """How long to rest afterwards."""
+        began = time.thread_time()
+        attempt.healthy()
+        self._ingest.take(sample)
+        self._count_scans(sample.scans, sample.skipped)
+        self._standing.answered(sample, self._ingest.tags)
+        self.back = True
+        if self._next is not None:
+            self._take_over()
+        rest = self._share.took(time.thread_time() - began, self._clock.monotonic())
+        return rest if len(self._image.devices) > 1 else 0.0
 
     # --- other tags ---------------------------------------------------------------------------------------------------
 

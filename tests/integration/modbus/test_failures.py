@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from pymodbus.constants import ExcCodes
 
+from agent.core.clock import Timer
 from agent.core.errors import ConnectionLost, TransientError
 from agent.core.flow import Sample
 from agent.telemetry.metrics import READ_ERRORS, REQUESTS
@@ -195,6 +196,10 @@ class Impatient(Hasty):
     async def sleep(self, seconds: float, /) -> None:
         self.skip(max(0.0, seconds))
         await asyncio.sleep(0)
+
+    def call_at(self, instant: float, call: Callable[[], None], /) -> Timer:
+        self.skip(max(0.0, instant - self.monotonic()))
+        return super().call_at(0, call)
 
 
 async def drain(samples: AsyncIterator[Sample]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from agent.core.clock import SystemClock
+from agent.core.clock import SystemClock, Timer
 from tests.integration.modbus.servers import Ask
 
 
@@ -22,6 +22,10 @@ class Bench(SystemClock):
     async def sleep(self, seconds: float, /) -> None:
         self.ahead += max(0.0, seconds)
         await asyncio.sleep(0)
+
+    def call_at(self, instant: float, call: Callable[[], None], /) -> Timer:
+        self.ahead += max(0.0, instant - self.monotonic())
+        return super().call_at(0, call)
 
 
 class Plc:

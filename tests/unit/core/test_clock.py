@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 
 import pytest
 
@@ -79,6 +80,46 @@ def test_this_kernel_can_be_asked():
     """Linux answers adjtimex, in a container too; the answer depends on the machine."""
     assert kernel_synced() in (True, False)
     assert battery_clock() in (True, False)
+
+
+async def test_an_instant_is_one_for_whoever_names_it():
+    """Named before and after a turn has taken its time: called in one turn, and never before the instant."""
+    clock, turns, called = SystemClock(), 0, []
+    instant = clock.monotonic() + 0.1
+    loop = asyncio.get_running_loop()
+
+    def call() -> None:
+        called.append((turns, clock.monotonic()))
+
+    clock.call_at(instant, call)
+    while clock.monotonic() < instant - 0.05:
+        pass  # what others do in this turn
+    clock.call_at(instant, call)
+    cancelled = clock.call_at(instant, lambda: pytest.fail("it was cancelled"))
+    cancelled.cancel()
+    while len(called) < 2:
+        turns += 1
+        await asyncio.sleep(0)
+    assert called[0][0] == called[1][0]
+    assert min(at for _, at in called) > instant - 0.002
+    over = loop.create_future()
+    clock.call_at(instant - 10, lambda: over.set_result(None))
+    await over
+
+
+async def test_what_is_called_at_an_instant_waits_for_the_manual_clock():
+    """Likewise, and what was cancelled is not called."""
+    clock = ManualClock(0)
+    called: list[float] = []
+    start = clock.monotonic()
+    for at in (3, 1, 2, -1):
+        clock.call_at(start + at, partial(called.append, at))
+    clock.call_at(start + 1.5, lambda: called.append(1.5)).cancel()
+    assert clock.sleepers == 3
+    await clock.advance(2)
+    assert called == [-1, 1, 2]
+    await clock.advance(1)
+    assert called == [-1, 1, 2, 3]
 
 
 async def test_sleepers_wake_in_order():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
 from agent.collectors.common.polling import MOST_SLOTS, Due, Schedule, first_tick, slots_for
+from agent.collectors.common.sampling import Sampling
 from agent.collectors.modbus.blocks.codec import DecodedColumn
 from agent.collectors.modbus.blocks.compiled import Compiled
 from agent.collectors.modbus.blocks.plan import Block
@@ -18,6 +19,7 @@ from agent.collectors.modbus.bus.transaction import NoAnswer
 from agent.collectors.modbus.scan.lessons import Lessons
 from agent.collectors.modbus.scan.reading import SetupReading, Succession
 from agent.collectors.modbus.scan.scan import Step, TickScan
+from agent.core.clock import Timer
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Answer, Sample
 from agent.core.ports import BuildContext
@@ -27,8 +29,8 @@ from agent.telemetry.metrics import REQUESTS, SCAN_PERIOD, SCAN_SECONDS
 _SOON = 1.0
 
 
-class Samples:
-    """Iterates over the samples of one connection. Implements `scan.Brain`.
+class Samples(Sampling):
+    """The samples of one connection. Implements `scan.Brain`.
 
     `answers`: a block the unit is known to answer, where it kept silent before; it is asked first, also where it is a
     part of a block that alone keeps silent: until that is read, or searched.
@@ -54,6 +56,7 @@ class Samples:
         now = self._clock.monotonic()
         self._allowance = bus.searching
         self._done = 0  # cycles, since the last sample
+        self._timer: Timer | None = None  #: of the next tick
         self._schedule = self._begin(now)
         self._requests = REQUESTS.labels(setup.device)
         self._seconds = SCAN_SECONDS.labels(setup.device)
@@ -99,20 +102,22 @@ class Samples:
         self._planned()
         return True
 
-    def __aiter__(self) -> AsyncIterator[Sample]:
-        return self
-
-    async def __anext__(self) -> Sample:
+    def next_sample(self) -> Sample | None:
+        """See `Sampling`."""
         while True:
-            if self._scan is None:
-                self._scan = await self._next_scan()
+            scan = self._scan
+            if scan is None and (scan := self._next_scan()) is None:
+                return None
+            self._scan = scan
             try:
-                answers = await self._scan.next()
+                answers = scan.next()
             except NoAnswer:
                 self.silent = True
                 raise
-            if self._scan.over:
-                answers += self._finish(self._scan)
+            if answers is None:
+                return None
+            if scan.over:
+                answers += self._finish(scan)
                 self._done += self._due.scans
                 self._scan = None
                 self._bus.cycle(self, begins=False)
@@ -129,6 +134,10 @@ class Samples:
 
     def close(self) -> None:
         """Abandon what is on its way, and forget."""
+        self.nobody_waits()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._scan is not None:
             self._scan.close()
         self._bus.cycle(self, begins=False)
@@ -164,8 +173,8 @@ class Samples:
 
     # --- when ---------------------------------------------------------------------------------------------------------
 
-    async def _next_scan(self) -> TickScan:
-        """Wait for the next tick, or for a triggered read whose settle time is over."""
+    def _next_scan(self) -> TickScan | None:
+        """Of the tick that is due, or of triggered reads whose settle time is over; None: it waits for one."""
         while True:
             now = self._clock.monotonic()
             waits = self._triggers.next
@@ -179,7 +188,14 @@ class Samples:
             until = self._schedule.next
             if waits is not None and (waits := self._triggers.next) is not None:
                 until = min(waits, until)
-            await self._clock.sleep(until - now)
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._clock.call_at(until, self._waited)
+            return None
+
+    def _waited(self) -> None:
+        self._timer = None
+        self.go_on()
 
     def _start(self, due: Due, settled: Sequence[int], now: float) -> TickScan:
         self._due, self._began = due, now

@@ -44,6 +44,9 @@ class Step(NamedTuple):
 class Brain(Protocol):
     """What a scan asks its collector."""
 
+    def go_on(self) -> None:
+        """There is something to go on with: ask the scan again."""
+
     def refused(self, step: Step, reaction: Reaction) -> bool:
         """A block was refused. True: its tags are spoken for, the scan says nothing about them."""
 
@@ -94,7 +97,7 @@ class TickScan(Scanner[Step, UnitReply]):
         *, until: float, lenient: bool = False,
     ) -> None:  # fmt: skip
         """`requests` counts them; `until` (monotonic): when the next cycle is due."""
-        super().__init__(clock, steps, lenient=lenient)
+        super().__init__(clock, steps, brain.go_on, lenient=lenient)
         self.findings = Findings()
         self._bus = bus
         self._setup = setup
