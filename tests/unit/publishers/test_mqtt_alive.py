@@ -93,6 +93,16 @@ async def test_a_slow_link_is_not_dead(wire: Wire, life: str) -> None:
         assert wire.now - stopped <= KEEP_ALIVE
 
 
+async def test_what_cannot_be_written_ends_at_the_next_look_where_nothing_is_read(wire: Wire) -> None:
+    """As a rule reading tells the end, after all that was said before it. Nobody reads what is held."""
+    wire.connection._driver._held = True
+    wire.far.close()
+    wire.client.probe()
+    assert (wire.lost, wire.client.want_write()) == ([], False)
+    wire.look()
+    assert wire.lost == ["dead"]
+
+
 def test_what_the_other_end_has_not_acknowledged_is_known() -> None:
     """The operating system counts it; a socket that does not tell counts as empty."""
     with socket.create_server(("127.0.0.1", 0)) as server:
