@@ -152,8 +152,9 @@ def _publisher_words(event: str, publisher: Part, now: int, zone: tzinfo | None)
             return f"is {publisher['state']}", [*lines, ("cost", _waits(publisher, now, zone)), *_next(publisher, now)]
         case "publisher.refused":
             why = _without_hint(next(iter(publisher["refused"].values())))
-            cost = f"records of {listed(list(publisher['refused']))} wait, and are tried again"
-            return "is refused by its broker", [("why", why), ("cost", cost)]
+            devices = [name for name in publisher["refused"] if name]
+            cost = [("cost", f"records of {listed(devices)} wait, and are tried again")] if devices else []
+            return "is refused by its broker", [("why", why), *cost]
         case "publisher.conflict":
             why = f"session {publisher['conflict']} writes the status of this agent at the broker"
             return "has another agent of the same id beside it", [("why", why)]

@@ -16,7 +16,7 @@ class Refusals:
         self._met: dict[str, tuple[float, str]] = {}
 
     def met(self, device: str, reason: str) -> None:
-        """Something of this device was refused."""
+        """Something of this device was refused; of none: what is said beside the readings."""
         self._met[device] = (self._clock.monotonic(), reason)
 
     @property

@@ -108,8 +108,7 @@ class RouteState:
     def refused(self, error: AgentError, device: str = "") -> None:
         """The broker refused a message, of a `device` perhaps. One cause is one line, whatever the topic."""
         reason = str(error)
-        if device:
-            self.refusals.met(device, reason)
+        self.refusals.met(device, reason)
         cause = getattr(error, "code", None) or reason
         if (repeats := self._repeats.due(("refused", cause), self._clock.monotonic())) is not None:
             log.warning(

@@ -53,7 +53,7 @@ class RouteFigures(NamedTuple):
     lost_at: int | None = None  #: when records were last lost, as far as this run knows
     quarantined_at: int | None = None
     growth: float | None = None  #: records more per second
-    refused: Mapping[str, str] = {}  #: devices of which the broker has lately refused something, and why
+    refused: Mapping[str, str] = {}  #: of which devices the broker lately refused something, and why; see `Refusals`
 
 
 class AgentFigures(NamedTuple):

@@ -131,7 +131,8 @@ def _not_online(name: str, publisher: _Part, now: int) -> Iterator[Finding]:
         )  # fmt: skip
     elif publisher["refused"]:
         why = next(iter(publisher["refused"].values()))
-        cost = costs.one("refused", len(publisher["refused"]))
+        devices = len(publisher["refused"].keys() - {""})
+        cost = costs.one("refused", devices) if devices else None
         yield _finding("publisher.refused", "publisher", name, why=why, cost=cost, counts=False)
 
 

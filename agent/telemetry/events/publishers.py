@@ -23,7 +23,7 @@ EVENTS: dict[str, Event] = {
     "publisher.refused": Event(
         "warning",
         "The broker refused a message for now: `reason`.",
-        "Read `reason`, and ask who runs the broker. The records wait on disk, and are tried again.",
+        "Read `reason`, and ask who runs the broker. Records wait on disk, and are tried again.",
     ),
     "publisher.left_out": Event(
         "error",

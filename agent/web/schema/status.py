@@ -120,7 +120,10 @@ class Publisher(ApiStruct):
     lost: Lost
     quarantined: int
     quarantined_at: Instant | None
-    refused: Annotated[dict[str, str], Meta(description="Devices of which the broker lately refused something: why.")]
+    refused: Annotated[
+        dict[str, str],
+        Meta(description="Devices of which the broker lately refused something: why. No name: of a status, say."),
+    ]
     outbox: dict[str, Any]
     streams: dict[str, list[dict[str, Any]]]
 

@@ -194,6 +194,7 @@ async def test_what_is_too_large_around_the_readings_costs_nothing_else(broker: 
         assert len(heard) == 22 - (what == "tags")
     [line] = said(logs, "publisher.refused")
     assert line.endswith("hall/dev-7/tags")
+    assert list(bench.route.standing.refusals.lately) == [""]  # the status shows it
 
 
 async def test_a_device_that_is_always_too_large_is_said_once_a_minute(broker: FakeBroker, tmp_path: Path) -> None:

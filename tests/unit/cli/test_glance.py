@@ -159,6 +159,9 @@ def test_what_a_broker_refuses_is_told_with_the_devices() -> None:
     assert text.startswith("gw-01: all well, but 1 thing to look at, ")
     assert "- publisher plant is refused by its broker\n  why  not authorised to publish here\n" in text
     assert "  cost records of press-01 wait, and are tried again\n" in text
+    text = shown(image_of("press-01"), publisher(refused={"": "not authorised to publish here: edge/agents/gw/status"}))
+    assert "  why  not authorised to publish here: edge/agents/gw/status\n" in text
+    assert "records of" not in text
 
 
 def test_outboxes_that_cannot_be_written_are_told_with_why_and_what_to_do() -> None:

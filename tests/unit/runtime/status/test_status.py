@@ -142,6 +142,10 @@ def test_what_a_broker_refuses_is_shown() -> None:
     document = status(None, route(refused={"press-01": "not authorised to publish here"}))
     assert found(document) == [("publisher.refused", "plant", False)]
     assert document["publishers"]["plant"]["refused"] == {"press-01": "not authorised to publish here"}
+    assert document["wrong"][0]["costs"] == [{"kind": "refused", "count": 1}]
+    beside = status(None, route(refused={"": "not authorised to publish here: edge/agents/gw/status"}))
+    assert found(beside) == [("publisher.refused", "plant", False)]
+    assert beside["wrong"][0]["costs"] == []
 
 
 def test_what_loses_data_comes_first() -> None:
