@@ -129,7 +129,7 @@ async def test_a_takeover(broker: AedesBroker) -> None:
     async with made.open(None, []) as first:
         assert await works(other) == "3.1.1"
         with pytest.raises(TransientError):
-            await asyncio.wait_for(first.closed(), 5)
+            await asyncio.wait_for(first.closed(), 30)
 
 
 async def test_an_agent_over_websocket_in_tls(

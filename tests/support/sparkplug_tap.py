@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from tests.support.mqtt_packets import CONNACK, CONNECT, DISCONNECT, PUBLISH, SUBACK, SUBSCRIBE, Body
 from tests.support.sparkplug_wire import EdgeConnect, EdgeWill, WireMonitor
@@ -53,6 +53,7 @@ class _Link:
         self.monitor = monitor
         self.server = server
         self.five = True
+        self.over = False  #: the node is gone
         self.up, self.down = _Stream(), _Stream()
         self._asked: dict[int, list[tuple[str, int]]] = {}
 
@@ -75,7 +76,14 @@ class _Link:
             elif kind == DISCONNECT:
                 self.monitor.disconnected(self.number, raw[0] if raw else 0)
 
+    def left(self) -> None:
+        """The node is gone, and may connect again: what the broker still has to say reaches nobody."""
+        self.over = True
+        self.monitor.closed(self.number)
+
     def from_broker(self, data: bytes) -> None:
+        if self.over:
+            return
         for kind, flags, raw in self.down.feed(data):
             body = Body(raw)
             if kind == CONNACK:
@@ -177,14 +185,14 @@ class Tap:
             back, broker = await asyncio.open_connection("127.0.0.1", self._broker_port)
             self._writers.add(broker)
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._pump(reader, broker, link.from_client))
+                group.create_task(self._pump(reader, broker, link.from_client, link.left))
                 group.create_task(self._pump(back, writer, link.from_broker))
         except* OSError:
             pass
         except* Exception as failures:  # noqa: BLE001 - shown by the test that reads `failures`
             self._failures += failures.exceptions
         finally:
-            self._monitor.closed(link.number)
+            link.left()
             for one in (writer, broker):
                 if one is not None:
                     one.transport.abort()
@@ -192,8 +200,10 @@ class Tap:
             if not self._writers:
                 self._idle.set()
 
-    async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, tell: object) -> None:
-        assert callable(tell)
+    async def _pump(
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, tell: Callable[[bytes], None],
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
         while data := await source.read(1 << 16):
             tell(data)
             await self._open.wait()
@@ -201,4 +211,5 @@ class Tap:
                 return
             target.write(data)
             await target.drain()
+        ended()
         target.close()

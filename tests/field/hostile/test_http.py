@@ -84,7 +84,7 @@ async def test_a_header_that_does_not_end_ends_the_connection(monkeypatch: pytes
         second[1].write(sent)
         writer.write(b"GET")
         for one in (reader, second[0]):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 with contextlib.suppress(ConnectionError):
                     assert await one.read() == b""
         writer.close()

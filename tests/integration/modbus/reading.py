@@ -35,7 +35,7 @@ def said(config: ModbusConfig, *samples: Sample) -> dict[str, Said]:
     return found
 
 
-async def take(samples: AsyncIterator[Sample], seconds: float = 5.0) -> Sample:
+async def take(samples: AsyncIterator[Sample], seconds: float = 30.0) -> Sample:
     """The next sample, before a deadline."""
     async with asyncio.timeout(seconds):
         return await anext(samples)

@@ -42,10 +42,10 @@ class Peer:
 
     def subscribe(self, topic: str) -> None:
         self.client.subscribe(topic, qos=1)
-        assert self.subscribed.wait(5)
+        assert self.subscribed.wait(30)
 
     def next(self) -> mqtt.MQTTMessage:
-        return self.received.get(timeout=5)
+        return self.received.get(timeout=30)
 
 
 @contextmanager
@@ -58,7 +58,7 @@ def peer(broker, version, *, client_id="", will=False):
     client.connect("127.0.0.1", broker.port if version == V5 else broker.port_311)
     client.loop_start()
     try:
-        assert made.connected.wait(5)
+        assert made.connected.wait(30)
         yield made
     finally:
         client.disconnect()
@@ -119,7 +119,7 @@ def test_limits_are_as_the_module_says(broker):
         assert [int(one.next().payload) for _ in sent] == list(range(500))
         one.client.reconnect_delay_set(60, 60)
         one.client.publish("edge/x", b"x" * (MAX_PAYLOAD + 100), qos=1)
-        assert one.gone.wait(5)
+        assert one.gone.wait(30)
         one.client.loop_stop()
 
 

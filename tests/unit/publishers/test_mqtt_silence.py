@@ -208,9 +208,9 @@ async def test_nobody_subscribes(broker: FakeBroker, hold: bool) -> None:
         await asyncio.wait_for(await session.send([message(retain=True)]), 5)
         outcome = await session.send([message()])
         if not hold:
-            await asyncio.wait_for(outcome, 5)
+            await asyncio.wait_for(outcome, 30)
             return
         with pytest.raises(Refused, match="nobody subscribes to t/1") as caught:
-            await asyncio.wait_for(outcome, 5)
+            await asyncio.wait_for(outcome, 30)
         assert (caught.value.retry_after, caught.value.attempts) == (30, None)
         await eventually(lambda: len(broker.published) == 2)

@@ -12,6 +12,13 @@ from agent.testing.clock import ManualClock
 from tests.support.waiting import eventually
 
 
+def put(path: Path, text: str) -> None:
+    """Whole at once: nobody finds it empty."""
+    written = path.with_suffix(".new")
+    written.write_text(text)
+    written.replace(path)
+
+
 async def test_nothing_to_wait_for(tmp_path: Path) -> None:
     """Files that are there, or none at all, cost no time."""
     (tmp_path / "ca.pem").write_text("x")
@@ -30,14 +37,14 @@ async def test_a_file_that_comes_late(tmp_path: Path) -> None:
         async with asyncio.TaskGroup() as group:
             task = group.create_task(waiting.usable())
             await eventually(lambda: bool(reasons))
-            (tmp_path / "secret").write_text("a\nb\n")
+            put(tmp_path / "secret", "a\nb\n")
 
             async def again() -> bool:
                 await clock.advance(LOOK_EVERY)
                 return len(reasons) >= 3
 
             await eventually(again)
-            (tmp_path / "secret").write_text("a\n")
+            put(tmp_path / "secret", "a\n")
 
             async def done() -> bool:
                 await clock.advance(LOOK_EVERY)

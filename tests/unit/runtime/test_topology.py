@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -243,6 +244,7 @@ def labels() -> set[tuple[str, str]]:
     }
 
 
+@pytest.mark.timeout(600)  # a quarter of a minute where nothing else runs
 @given(st.lists(CONFIGS, min_size=2, max_size=3))
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_what_runs_after_reloads_is_what_a_cold_start_runs(configs: list[Config]) -> None:
