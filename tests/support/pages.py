@@ -108,9 +108,12 @@ class Reader:
             while self._lasting:
                 await _interrupted(self._lasting.pop())
 
+    def _start(self, name: str, arguments: list[str]) -> Process:
+        return self._processes.enter_context(process(*agent_command(name, *arguments), cwd=self._folder))
+
     async def _call(self, command: str) -> None:
         _, name, *arguments = shlex.split(self.moved(command).split(" > ")[0])
-        one = self._processes.enter_context(process(*agent_command(name, *arguments), cwd=self._folder))
+        one = self._start(name, arguments)
         self.done += 1
         ends = {"--seconds", "--once"} & set(arguments)
         if name in LISTENING and not ends:
@@ -122,7 +125,13 @@ class Reader:
             if broker := re.search(r"broker: mqtt://127\.0\.0\.1:(\d+)", one.stderr):
                 self._ports["1883"] = broker[1]
         else:
-            assert await one.wait(90) in CODES.get(name, {0}), f"{command}\n{one.tail()}"
+            code = await one.wait(90)
+            for _ in range(60):  # a device that a busy machine has kept from its pace is degraded for a minute
+                if name != "status" or " degraded " not in one.stdout:
+                    break
+                one = self._start(name, arguments)
+                code = await one.wait(90)
+            assert code in CODES.get(name, {0}), f"{command}\n{one.tail()}"
         if " > " in command:
             self.write(command.split(" > ")[1].strip(), one.stdout)
         self._printed += one.stdout + one.stderr
