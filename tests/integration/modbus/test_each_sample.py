@@ -25,12 +25,15 @@ class Samples(EachSample, Protocol):
 @asynccontextmanager
 async def reading() -> AsyncIterator[tuple[Samples, Plant]]:
     """A device of two blocks, read every 20 ms."""
+    bugs: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: bugs.append(context))
     tags: dict[str, object] = {"first": {"address": "holding:0"}, "second": {"address": "input:0"}}
     async with asyncio.timeout(20), plant() as running, SimpleContext() as context:
         config = device(running.url, tags, interval="20ms")
         async with config.build("press", context).open() as samples:
             assert isinstance(samples, EachSample)
             yield cast("Samples", samples), running
+    assert not bugs
 
 
 def values(sample: Sample) -> list[object]:
@@ -38,19 +41,18 @@ def values(sample: Sample) -> list[object]:
 
 
 async def test_samples_come_without_a_task() -> None:
-    """Each is whole; the wait ends when something is said, and with that."""
+    """Nothing is left out; the wait ends when something is said, and with that."""
     async with reading() as (samples, _):
         taken: list[Sample] = []
 
         def take(sample: Sample) -> str | None:
             assert asyncio.current_task() is None
             taken.append(sample)
-            return "enough" if len(taken) == 3 else None
+            return "enough" if sum(sample.scans for sample in taken) == 3 else None
 
         first = await anext(samples)  # begun in the task
         assert await samples.each_sample(take) == "enough"
-        assert [len(values(sample)) for sample in (first, *taken)] == [2, 2, 2, 2]
-        assert [sample.scans for sample in taken] == [1, 1, 1]
+        assert sum(len(values(sample)) for sample in (first, *taken)) == 2 * (first.scans + 3)
 
 
 async def test_what_comes_as_somebody_stops_waiting_is_kept() -> None:
@@ -58,18 +60,18 @@ async def test_what_comes_as_somebody_stops_waiting_is_kept() -> None:
     async with reading() as (samples, _):
         await anext(samples)
         loop = asyncio.get_running_loop()
+        taken: list[Sample] = []
 
         def take(sample: Sample) -> Sample:
+            taken.append(sample)
             loop.call_soon(waiting.cancel)
             return sample
 
         async with asyncio.TaskGroup() as group:
             waiting = group.create_task(samples.each_sample(take))
         assert waiting.cancelled()
-        kept = await anext(samples)
-        later = await anext(samples)
-        assert (kept.scans, later.scans) == (1, 1)
-        assert kept.ts < later.ts
+        assert await anext(samples) is taken[0]
+        assert await anext(samples) is not taken[0]
 
 
 async def test_whoever_is_cancelled_may_wait_again() -> None:
@@ -89,7 +91,9 @@ async def test_whoever_is_cancelled_may_wait_again() -> None:
                 for _ in range(1 + turns):
                     await asyncio.sleep(0)
                 again.cancel()
-        assert len(values(await anext(samples))) == 2
+        read = 0
+        while not read or read % 2:  # a busy machine may hand it on in pieces
+            read += len(values(await anext(samples)))
         areas = [function for _, function, _, _ in running.memory.asked]
         assert areas == [3, 4] * (len(areas) // 2)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+import pytest
 from structlog.testing import capture_logs
 
+from agent.collectors.common.sampling import Sampling
 from agent.core.errors import ConnectionLost
 from agent.core.flow import MAX_BATCH_READINGS, Answer, Batch, Gap, Loss, Sample
 from agent.core.image import AgentInfo, Image, TagInfo
@@ -21,6 +24,12 @@ from agent.testing.collector import ScriptedCollector
 TAGS = (0, 1)
 
 
+async def iter_of(samples: Sequence[Sample]) -> AsyncIterator[Sample]:
+    for sample in samples:
+        yield sample
+    await asyncio.get_running_loop().create_future()
+
+
 class Bench:
     """One scripted device with an image and a list for an outbox."""
 
@@ -30,6 +39,7 @@ class Bench:
         self.image = Image(AgentInfo("gw", "0", "h"))
         self.image.add("press", location=["x"], tags=[TagInfo("a"), TagInfo("b")], cat=1, now=0)
         self.batches: list[Batch] = []
+        self.slow = 0.0  #: seconds of processor time a batch takes
         self.gaps: list[Gap] = []
         table = {name: TagBase(enabled=position not in disabled) for position, name in enumerate("ab")}
         self.device = Device(
@@ -47,6 +57,9 @@ class Bench:
         )
 
     def _append(self, content: Batch | Gap) -> None:
+        until = time.thread_time() + self.slow
+        while time.thread_time() < until:
+            pass
         if isinstance(content, Gap):
             self.gaps.append(content)
         else:
@@ -67,6 +80,31 @@ class Bench:
 
     def seen(self) -> list[tuple[str, object, str, str | None]]:
         return [(r.tag, r.value, r.quality, r.why) for batch in self.batches for r in batch.readings]
+
+
+class Queue(Sampling):
+    """Samples that are there at once, taken without a task."""
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self._samples = list(samples)
+
+    def next_sample(self) -> Sample | None:
+        return self._samples.pop(0) if self._samples else None
+
+
+@pytest.mark.parametrize("how", [iter_of, Queue])
+async def test_what_takes_long_is_rested_from(how: Callable[[Sequence[Sample]], AsyncIterator[Sample]]) -> None:
+    """However samples come: what is slow to take leaves the loop to other devices for a while."""
+    bench = Bench()
+    bench.image.add("other", location=["x"], tags=[TagInfo("a")], cat=1, now=0)
+    bench.slow = 0.05
+    samples = how([bench.sample(at, at) for at in range(3)])
+    bench.collector._samples = lambda: samples  # type: ignore[method-assign]  # its script, in other form
+    async with bench.running():
+        await bench.clock.advance(0.1)
+        assert len(bench.batches) == 1
+        await bench.clock.advance(5)
+        assert len(bench.batches) == 3
 
 
 async def test_a_lost_device_says_each_tag_bad_once_and_restates_it_on_return() -> None:
