@@ -125,7 +125,7 @@ def filled(before: Notebook, after: Notebook, past: dict[int, int], name: str) -
 
 async def counted_on(url: str, more: int) -> None:
     """Wait until the server has counted on, as another client sees it."""
-    async with Client(url) as client:
+    async with Client(url, timeout=30) as client:
         node = client.get_node("ns=2;s=v0")
         start = await node.read_value()
         await eventually(partial(_beyond, node, start + more))
@@ -138,7 +138,7 @@ async def _beyond(node: Node, value: float) -> bool:
 async def test_alarms_with_their_state_across_an_outage(server: tuple[str, Process], tmp_path: Path) -> None:
     """An alarm that came is told with its state; one that stands after an outage is told when we are back."""
     context = SimpleContext(data_dir=tmp_path)
-    async with Client(server[0]) as hand, Proxy("127.0.0.1", int(server[0].rpartition(":")[2])) as cable:
+    async with Client(server[0], timeout=30) as hand, Proxy("127.0.0.1", int(server[0].rpartition(":")[2])) as cable:
         level = hand.get_node("ns=2;s=level")
         made = config(f"opc.tcp://127.0.0.1:{cable.port}", {"a": TAGS["t0"]}, events={"alarms": {}})
         collector = made.build("dev", context, BRISK)
