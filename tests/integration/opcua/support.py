@@ -78,7 +78,8 @@ class Notebook:
 def config(url: str | None, tags: dict[str, Any], **more: Any) -> OpcUaConfig:
     """A device; a tag given as text is its node. Without a url it is one that calls."""
     table = {name: {"node": tag} if isinstance(tag, str) else tag for name, tag in tags.items()}
-    return OpcUaConfig.model_validate({"type": "opcua", "url": url, "interval": "50ms", "timeout": "20s", "tags": table, **more})
+    usual: dict[str, Any] = {"type": "opcua", "url": url, "interval": "50ms", "timeout": "20s", "tags": table}
+    return OpcUaConfig.model_validate(usual | more)
 
 
 @asynccontextmanager
