@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress as Bar
 
-from agent import __version__
+from agent.cli.context import context_of
 from agent.cli.mistakes import on_command_line, refusable
 from agent.cli.words import counted, harmless
 from agent.collectors.opcua.address.nodeid import NodeAddress, parse_node_id
@@ -28,11 +28,7 @@ from agent.collectors.opcua.trust.guard import TrustGuard
 from agent.collectors.opcua.trust.security import access_of
 from agent.collectors.opcua.wire.limits import WireLimits
 from agent.config.loader import load
-from agent.core.clock import SystemClock
 from agent.core.errors import AgentError, ConfigError
-from agent.core.image import AgentInfo, Image
-from agent.core.ports import Bus
-from agent.runtime.context import RunningContext
 from agent.settings.values import parse_duration
 from agent.telemetry.logging import configure
 from agent.workbench.adhoc import device_at
@@ -124,9 +120,8 @@ def browse(config: Path | None, look: BrowseWish) -> int:
 
 async def _look(target: _Target, selection: Selection, look: BrowseWish, survey: Survey) -> None:
     device = target.device
-    buses: dict[str, Bus] = {}
-    clock = SystemClock()
-    context = RunningContext(Image(AgentInfo(target.agent, __version__, "")), target.data_dir, clock, buses)
+    context = context_of(target.agent, target.data_dir)
+    clock, buses = context.clock, context.buses
     ways = ways_to(device.all_urls, device.reverse, context, announced=device.endpoint_url, allow=device.allow)
     context.begin()
     guard = TrustGuard(target.name, target.agent, access_of(dict(device)), target.data_dir / "pki", clock)

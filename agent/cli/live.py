@@ -10,14 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agent import __version__
+from agent.cli.context import context_of
 from agent.cli.tables import show_table
 from agent.config.model import Config
-from agent.core.clock import SystemClock
 from agent.core.flow import Reading
-from agent.core.image import AgentInfo, Image
 from agent.core.text import harmless
-from agent.runtime.context import RunningContext
 from agent.telemetry.logging import configure
 from agent.workbench.live import Visit, visit_all
 
@@ -27,8 +24,7 @@ _MOST = 50  #: lines for one device; the numbers below the table count all
 def read_once(config: Config, chosen: Sequence[str]) -> list[Visit]:
     """Connect to the chosen devices, of them those that are enabled, and read every tag once."""
     configure(level="error", style="console", stream=sys.stderr)
-    image = Image(AgentInfo(config.agent.id, __version__, ""))
-    context = RunningContext(image, config.agent.data_dir, SystemClock(), {})
+    context = context_of(config.agent.id, config.agent.data_dir)
     context.begin()
     some = config.model_copy(update={"devices": {name: config.devices[name] for name in chosen}})
     return asyncio.run(visit_all(some, context, context.buses))

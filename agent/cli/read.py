@@ -15,17 +15,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agent import __version__
+from agent.cli.context import context_of
 from agent.cli.live import line_of, table_of
 from agent.cli.mistakes import on_command_line, refusable
 from agent.cli.tables import show_table
 from agent.config.loader import load
 from agent.config.model import AgentSettings
-from agent.core.clock import SystemClock
-from agent.core.image import AgentInfo, Image
-from agent.core.ports import Bus
 from agent.core.text import harmless, harmless_json
-from agent.runtime.context import RunningContext
 from agent.settings.devices import DeviceConfig
 from agent.settings.values import parse_duration
 from agent.telemetry.logging import configure
@@ -90,12 +86,10 @@ def _wanted(config: Path, wish: Wish) -> tuple[str, DeviceConfig, AgentSettings 
 
 
 async def _read(name: str, device: DeviceConfig, owner: AgentSettings | None, wish: Wish, console: Console) -> int:
-    buses: dict[str, Bus] = {}
-    who, data_dir = ("read", Path()) if owner is None else (owner.id, owner.data_dir)
-    context = RunningContext(Image(AgentInfo(who, __version__, "")), data_dir, SystemClock(), buses)
+    context = context_of("read") if owner is None else context_of(owner.id, owner.data_dir)
     collector = device.build(name, context)
     seen: list[Visit] = []
-    async with driving(buses), aclosing(visits_of(name, device, collector, context)) as visits:
+    async with driving(context.buses), aclosing(visits_of(name, device, collector, context)) as visits:
         async for visit in visits:
             seen = [*seen, visit][-READS:]
             if wish.orders:

@@ -12,19 +12,15 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from agent import __version__
+from agent.cli.context import context_of
 from agent.cli.mistakes import report
 from agent.collectors.modbus.bus.recording import MOST_BYTES, MOST_LINES, NOTE
 from agent.config.loader import load
 from agent.config.model import Config
-from agent.core.clock import SystemClock
 from agent.core.errors import ConfigError
-from agent.core.image import AgentInfo, Image
-from agent.core.ports import Bus
 from agent.core.recordable import Recordable
 from agent.core.text import harmless
 from agent.runtime.asking import ControlError, NoAgent, call
-from agent.runtime.context import RunningContext
 from agent.runtime.recording import RecordAnswer, RecordQuestion
 from agent.telemetry.logging import configure
 from agent.workbench.live import driving, visits_of
@@ -134,9 +130,7 @@ def _from_agent(config: Config, name: str, file: _File, seconds: float | None) -
 
 async def _alone(config: Config, name: str, file: _File, seconds: float | None) -> None:
     """Over a connection of its own, at the device's intervals."""
-    buses: dict[str, Bus] = {}
-    clock = SystemClock()
-    context = RunningContext(Image(AgentInfo("record", __version__, "")), Path(), clock, buses)
+    context = context_of("record")
     device = config.devices[name]
     collector = device.build(name, context)
     if not isinstance(collector, Recordable):
@@ -150,11 +144,11 @@ async def _alone(config: Config, name: str, file: _File, seconds: float | None) 
             async with aclosing(visits_of(name, device, collector, context)) as visits:
                 async for _ in visits:
                     pass
-            await clock.sleep(AGAIN)
+            await context.clock.sleep(AGAIN)
 
     error: OSError | None = None
     try:
-        async with driving(buses), asyncio.TaskGroup() as group:
+        async with driving(context.buses), asyncio.TaskGroup() as group:
             reading = group.create_task(read(), name=f"record {name}")
             try:
                 async with asyncio.timeout(seconds):

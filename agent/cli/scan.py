@@ -12,18 +12,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress as Bar
 
-from agent import __version__
+from agent.cli.context import context_of
 from agent.cli.mistakes import on_command_line, refusable
 from agent.cli.words import counted, harmless
 from agent.collectors.modbus.bus.connection import Dtu, Workarounds
 from agent.collectors.modbus.bus.transports import bus_to
 from agent.collectors.modbus.bus.url import parse_url
 from agent.collectors.modbus.tags.address import FUNCTIONS, LAST, Area
-from agent.core.clock import SystemClock
 from agent.core.errors import AgentError, ConfigError
-from agent.core.image import AgentInfo, Image
-from agent.core.ports import Bus
-from agent.runtime.context import RunningContext
 from agent.settings.values import parse_duration
 from agent.telemetry.logging import configure
 from agent.workbench.convert.written import yaml_of
@@ -57,14 +53,12 @@ def scan(search: ScanOptions) -> int:
         first, last = _ends("--range", search.span, LAST)
         timeout = parse_duration(search.timeout)
         areas = _areas(search.areas)
-    buses: dict[str, Bus] = {}
-    clock = SystemClock()
-    context = RunningContext(Image(AgentInfo("scan", __version__, "")), Path(), clock, buses)
+    context = context_of("scan")
     bus = bus_to(target, context, None, Dtu(), Workarounds())
-    found = Scan(bus, clock, timeout=timeout, rate=search.rate)
+    found = Scan(bus, context.clock, timeout=timeout, rate=search.rate)
 
     async def run() -> None:
-        async with driving(buses):
+        async with driving(context.buses):
             with bus.used():
                 await bus.ready()
                 await _shown(found.units(units))

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import yaml as plain
 from ruamel.yaml import YAML
@@ -19,6 +19,8 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from agent.core.errors import ConfigError
 from agent.workbench.spelled import is_plain, literal, unique
+
+T = TypeVar("T")
 
 #: libyaml's is many times as fast, where PyYAML was built with it.
 _Plain: Any = getattr(plain, "CSafeLoader", plain.SafeLoader)
@@ -96,13 +98,7 @@ def with_tags(text: str, file: str, addition: Addition) -> tuple[str, Added]:
 
 def add_tags(file: Path, addition: Addition) -> Added:
     """The same with a file, made where it is not there. Raises ConfigError."""
-    try:
-        before = _text(file)
-        text, added = with_tags(before, str(file), addition)
-        replace(file, text)
-    except OSError as error:
-        raise _unwritable(file, error) from None
-    return added
+    return _changed(file, lambda text: with_tags(text, str(file), addition))
 
 
 def _where(devices: Mapping[str, Any], addition: Addition) -> str:
@@ -207,20 +203,18 @@ def _mapping(parent: CommentedMap, key: str, file: str) -> CommentedMap:
 
 def merge_into(file: Path, devices: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Write them into `file`, made where it is not there; the names that were left as they are. Raises ConfigError."""
+    return _changed(file, lambda text: merged(text, str(file), devices))
+
+
+def _changed(file: Path, change: Callable[[str], tuple[str, T]]) -> T:
     try:
-        before = _text(file)
-        text, kept = merged(before, str(file), devices)
+        text, told = change(file.read_text(encoding="utf-8") if file.exists() else "")
         replace(file, text)
-    except OSError as error:
-        raise _unwritable(file, error) from None
-    return kept
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8") if file.exists() else ""
     except UnicodeDecodeError:
         raise ConfigError(str(file), None, "it is not UTF-8", "save the file as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(str(file), None, f"cannot be written: {error.strerror}", "name another file") from None
+    return told
 
 
 def replace(file: Path, text: str) -> None:
@@ -232,10 +226,6 @@ def replace(file: Path, text: str) -> None:
     if file.exists():
         shutil.copymode(file, fresh)
     fresh.replace(file)
-
-
-def _unwritable(file: Path, error: OSError) -> ConfigError:
-    return ConfigError(str(file), None, f"cannot be written: {error.strerror}", "name another file")
 
 
 def _commented(value: Any, depth: int = 0) -> Any:
