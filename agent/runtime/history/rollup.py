@@ -12,7 +12,7 @@ from typing import Any
 from agent.core.columns import ColumnLayout, ReadingColumns
 from agent.core.flow import Batch, Reading
 from agent.runtime.history.columns import RunningColumn
-from agent.runtime.history.running import MINUTE, NUMBERS, MinuteRow, RunningMinute, row_of
+from agent.runtime.history.running import MINUTE, NUMBERS, MinuteRow, RunningMinute, figure, row_of
 
 #: No more is filled in at a stretch: a clock may jump by years, and a server names any time as the beginning of a loss.
 LONGEST = 120 * MINUTE
@@ -165,7 +165,8 @@ class Minutes:
         value = reading.value
         if reading.quality == "good" and value.__class__ in NUMBERS:
             minute = reading.ts - reading.ts % MINUTE
-            self._rows.append(MinuteRow(minute, self._device, reading.tag, value, value, value, None, 0))  # type: ignore[arg-type]
+            kept = figure(value)  # type: ignore[arg-type]
+            self._rows.append(MinuteRow(minute, self._device, reading.tag, kept, kept, kept, None, 0))
 
     def lose(self, begin: int, end: int, tags: list[str] | None) -> None:
         """A declared loss: what is held is not known to have been true from `begin` to `end`. None: of all tags."""

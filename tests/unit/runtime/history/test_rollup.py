@@ -90,6 +90,13 @@ def test_whole_numbers_beyond_what_a_browser_keeps() -> None:
     assert row[3:] == (float(1 << 64), float(1 << 64), float(1 << 64), "18446744073709551615", MINUTE)
 
 
+def test_a_late_whole_number_beyond_what_sqlite_keeps() -> None:
+    """It would cost the minute of every tag: none could be written with it."""
+    rows = rolled(reading(30, 1), reading(20, 2**64 - 1))
+    assert rows[0][3:6] == (2.0**64,) * 3
+    assert {type(figure) for figure in rows[0][3:6]} == {float}
+
+
 def test_what_arrives_late_may_be_an_extreme_of_its_minute() -> None:
     """It holds for no time; the row is merged with that of its minute."""
     minutes = Minutes("press-01")
