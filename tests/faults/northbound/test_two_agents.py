@@ -38,5 +38,6 @@ async def test_conflict_is_said_once_by_each_and_nothing_merged(mosquitto, start
         # both count the same machine's scans: in each epoch they rise, none of them belongs to the other
         for device in load.devices:
             for epoch in epochs.values():
-                scans = [said.values[SCAN] for said in consumer.of(device) if said.epoch == epoch and not said.snapshot]
+                said = [said for said in consumer.of(device) if said.epoch == epoch and not said.snapshot]
+                scans = [said.values[SCAN] for said in sorted(said, key=lambda said: said.seq)]
                 assert scans == sorted(set(scans))
