@@ -52,6 +52,9 @@ class Sampling(ABC):
                     gate.set_result(taken)
                     return
         except Exception as fault:  # noqa: BLE001 - who waits shall see it
+            if isinstance(fault, StopIteration):  # which no future takes: as in a coroutine
+                bug = RuntimeError("raised StopIteration")
+                bug.__cause__, fault = fault, bug
             gate.set_exception(fault)
 
     def nobody_waits(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from agent.collectors.common.sampling import Sampling
 from agent.core.flow import Sample
 
@@ -35,3 +37,19 @@ async def test_nothing_goes_on_while_nobody_waits() -> None:
     queue.go_on()
     assert [sample.ts for sample in taken] == [1]
     assert (await anext(queue)).ts == 2
+
+
+async def test_a_stray_stop_iteration_ends_the_wait() -> None:
+    """A bug of who takes, such as `next()` of nothing: no future carries it, and nobody would ever go on."""
+    queue = Queue()
+
+    async def wait() -> None:
+        with pytest.raises(RuntimeError) as bug:
+            await queue.each_sample(lambda _sample: next(iter(())))
+        assert isinstance(bug.value.__cause__, StopIteration)
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(wait())
+        await asyncio.sleep(0)
+        queue.samples.append(Sample(ts=1))
+        queue.go_on()
