@@ -224,6 +224,7 @@ class Limits(Struct, kw_only=True):
     protocol: str  #: what is spoken, for people; "5" or "3.1.1" with MQTT
     window: int  #: unacknowledged messages: min(configured, Receive Maximum)
     max_packet_bytes: int | None = None
+    cut_bytes: int | None = None  #: less, where larger ones were refused: a guess, what cannot be cut goes all the same
     max_rate: float | None = None  #: messages per second; learned, no broker announces it
     max_qos: int = 2
     properties: bool = True  #: user properties of a message travel with it
@@ -235,6 +236,11 @@ class Limits(Struct, kw_only=True):
     client_id: str = ""
     server: str = ""  #: host:port of the broker
     servers: int = 1  #: how many there are to choose from
+
+    @property
+    def part_bytes(self) -> int | None:
+        """Bytes of the largest part of what can be cut."""
+        return self.cut_bytes or self.max_packet_bytes
 
 
 class Online(Struct, kw_only=True):

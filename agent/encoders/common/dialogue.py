@@ -86,7 +86,7 @@ class StatusDialogue:
 
     def _meet(self, limits: Limits | None) -> None:
         """From now on a broker with these limits; None: nothing is known of it."""
-        theirs = limits.max_packet_bytes if limits is not None else None
+        theirs = limits.part_bytes if limits is not None else None
         self._limit = min(self._route.max_message_bytes, theirs or self._route.max_message_bytes)
         self._protocol = limits.protocol if limits is not None else ""
         self._renderer = self._make(

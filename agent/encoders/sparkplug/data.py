@@ -80,8 +80,9 @@ class DataMessages:
             seq = self._voice.seq
             historical = record.historical or batch.backfill or record.seq < born.floor
             room = self._voice.room("DDATA", batch.device)
+            part = room - self._voice.limit + (self._voice.limits.part_bytes or self._voice.limit)
             try:
-                pieces, unknown = self._pieces(born, batch.readings, historical=historical, room=room)
+                pieces, unknown = self._pieces(born, batch.readings, historical=historical, room=room, part=part)
                 return [*messages, *pieces, *(self._unsaid(born, record, batch) if unknown else ())]
             except UnfitValueError:
                 self._voice.seq = seq
@@ -89,7 +90,7 @@ class DataMessages:
         raise Rejected(f"the birth of {batch.device} is larger than the broker takes ({self._voice.limit} bytes)")
 
     def _pieces(
-        self, born: Born, readings: Sequence[Reading], *, historical: bool, room: int
+        self, born: Born, readings: Sequence[Reading], *, historical: bool, room: int, part: int
     ) -> tuple[list[Message], int]:
         """One DDATA, or several where the broker's limit asks for it; and how many readings have no metric."""
         now = self._now_ms()
@@ -98,12 +99,12 @@ class DataMessages:
         )
         if unknown == len(readings):
             return [], unknown
-        if len(payload) > room:
-            if len(readings) == 1:
-                raise Rejected(f"tag {readings[0].tag}: {len(payload)} bytes are more than the broker takes ({room})")
+        if len(payload) > room and len(readings) == 1:
+            raise Rejected(f"tag {readings[0].tag}: {len(payload)} bytes are more than the broker takes ({room})")
+        if len(payload) > part and len(readings) > 1:
             half = len(readings) // 2
-            first, some = self._pieces(born, readings[:half], historical=historical, room=room)
-            second, others = self._pieces(born, readings[half:], historical=historical, room=room)
+            first, some = self._pieces(born, readings[:half], historical=historical, room=room, part=part)
+            second, others = self._pieces(born, readings[half:], historical=historical, room=room, part=part)
             return first + second, some + others
         born.standing = standing
         return [self._voice.message("DDATA", payload, born.name, data=True)], unknown

@@ -45,6 +45,7 @@ class BrokerMemory(Struct, omit_defaults=True):
     without: tuple[reasons.Without, ...] = ()
     window: int | None = None
     max_packet: int | None = None
+    cut: int | None = None  #: half of what a PUBACK found too large: what can be cut is
     rate: float | None = None
     slow_since: int = 0  #: wall clock, ms
     silent: int = 0  #: closes without a CONNACK in a row, where MQTT 5 was tried
@@ -83,6 +84,7 @@ class Broker:
             protocol=version,
             window=max(1, min(options.window, learned.window or options.window, connack.receive_maximum)),
             max_packet_bytes=min(sizes, default=None),
+            cut_bytes=learned.cut and min([learned.cut, *sizes]),
             max_rate=min((rate for rate in (options.max_rate, learned.rate) if rate is not None), default=None),
             max_qos=0 if self.without("qos") else connack.max_qos,
             properties=version == "5",
@@ -112,7 +114,8 @@ class Broker:
     def too_large(self, size: int, taken: int, now: int) -> None:
         """It refused a packet for its size; the largest it took in that session had `taken` bytes."""
         known = max(taken, self.hangups.taken)
-        self._limit(max(SMALLEST, size // 2, known if known < size else 0), now)
+        self.learned.cut, self.learned.since = max(SMALLEST, size // 2, known if known < size else 0), now
+        self._say_limit(self.learned.cut)
 
     def too_fast(self, rate: float, now: int) -> None:
         """It puts up with so many messages per second at most."""
@@ -157,6 +160,9 @@ class Broker:
 
     def _limit(self, size: int, now: int) -> None:
         self.learned.max_packet, self.learned.since = size, now
+        self._say_limit(size)
+
+    def _say_limit(self, size: int) -> None:
         log.warning("mqtt.limit_learned", publisher=self._publisher, broker=self.name, max_packet_bytes=size)
 
     def forget_old(self, now: int) -> None:

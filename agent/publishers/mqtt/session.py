@@ -158,12 +158,16 @@ class MqttSession:
         row = reasons.reaction(reasons.PUBACK, code)
         if code == _QUOTA:
             row = self._over_quota(row, flying, now)
-        elif row.without == "size" and flying.packet.size > SMALLEST:
+        elif row.without == "size" and self._teaches(flying.packet.size):
             self.too_large = flying.packet.size  # what is sent again is cut to less
             row = row._replace(kind="lost")
         flying.bundle.fail(reasons.error(row, code, flying.packet.topic))
         if row.kind == "lost":
             self._link.abort(row.text)
+
+    def _teaches(self, refused: int) -> bool:
+        """Whether packets of this size are too large. Not where larger ones are taken, or it is what cannot be cut."""
+        return max(SMALLEST, self.largest_taken) < refused <= (self.limits.part_bytes or refused)
 
     def _over_quota(self, row: reasons.ReasonReaction, flying: Flying, now: float) -> reasons.ReasonReaction:
         """Slower, or only this topic waits."""

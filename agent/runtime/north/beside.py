@@ -44,7 +44,7 @@ class Beside:
         self._tries: dict[str, int] = {}
         #: Has a stateful dialogue say what it withheld on a topic; None where there is none.
         self.said_alone: Callable[[str], Awaitable[Future[None] | None]] | None = None
-        unwelcome.session(session.limits.server, session.limits.max_packet_bytes)
+        unwelcome.session(session.limits.server, session.limits.part_bytes)
 
     async def say(self, messages: Sequence[Message]) -> None:
         """Send them in order; one that the broker refuses costs none of the others. Returns once all are written."""

@@ -53,7 +53,7 @@ class Delivery:
         self._sender = Sender(
             name, talk, clock=clock, suspects=suspects, refused=hooks.refused, remember=hooks.remember
         )
-        suspects.session(talk.limits.max_packet_bytes)
+        suspects.session(talk.limits.part_bytes)
         self._anew = asyncio.Event()  #: a new cut is due
         self._reader: Reader | None = None
 

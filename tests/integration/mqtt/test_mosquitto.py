@@ -126,7 +126,7 @@ async def test_mosquitto_s_size_limit_is_understood(start_mosquitto: StartMosqui
         with pytest.raises(ConnectionLost, match="too large"):
             await asyncio.wait_for(await session.send([message(payload=b"x" * 2000)]), 5)
     async with made.open(None, []) as session:
-        assert session.limits.max_packet_bytes == 1024
+        assert session.limits.cut_bytes == 1024
         for size in (2000, 600):
             with pytest.raises(Rejected):
                 await asyncio.wait_for(await session.send([message(payload=b"x" * size)]), 5)

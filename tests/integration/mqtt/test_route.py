@@ -255,6 +255,37 @@ async def test_mosquitto_with_a_packet_limit_gets_it_all_in_parts(
             assert refused == 1
 
 
+async def test_what_cannot_be_split_is_sent_although_a_limit_below_it_was_learned(
+    start_mosquitto: StartMosquitto, tmp_path: Path
+) -> None:
+    """A limit learned from a refusal is a guess: the broker says what it does not take, and only that is kept."""
+    mosquitto = start_mosquitto("message_size_limit 4000")
+    bench = Wired(tmp_path / "outbox", mosquitto.url)
+    async with observing(mosquitto.port, "edge/#") as observer, bench.running():
+        await bench.until(lambda: bench.route.state == "online" and bench.outbox.stats.records == 0)
+        ts = bench.clock.now_ms()
+
+        def store(device: str, *values: object) -> None:
+            readings = [Reading(tag="a", value=value, ts=ts, quality="good") for value in values]
+            bench.outbox.append(Batch(device=device, ts=ts, readings=readings))
+
+        store("press", *range(100))
+        await bench.until(lambda: bench.outbox.stats.records == 0)
+        texts = [str(number) * 3600 for number in range(5)]
+        for text in texts:
+            store("meter", text)
+        store("press", "x" * 5000)
+        await bench.until(lambda: bench.outbox.stats.records == 0)
+        assert bench.outbox.stats.quarantined == 1
+
+        def values(device: str) -> list[object]:
+            heard = [json.loads(one.payload) for one in observer.seen if one.topic.endswith(f"{device}/readings")]
+            return [reading["value"] for one in heard for reading in one["readings"]]
+
+        await eventually(lambda: [value for value in values("meter") if isinstance(value, str)] == texts)
+        await eventually(lambda: set(range(100)) <= set(values("press")))
+
+
 async def test_mosquitto_3_1_1_and_what_cannot_be_split_is_found(
     start_mosquitto: StartMosquitto, tmp_path: Path
 ) -> None:

@@ -387,7 +387,20 @@ async def test_a_refusal_for_size_is_heard_from_a_broker_that_closes_behind_it(
         with pytest.raises(ConnectionLost):
             await asyncio.wait_for(session.closed(), 30)
     async with made.open(None, []) as session:
-        assert abs((session.limits.max_packet_bytes or 0) - limit) < 10
+        assert abs((session.limits.cut_bytes or 0) - limit) < 10
+        assert session.limits.max_packet_bytes is None
+
+
+async def test_a_refusal_for_size_teaches_nothing_where_larger_packets_are_taken(broker: FakeBroker) -> None:
+    """It costs what was refused, and nobody else."""
+    broker.script = Script(puback=lambda one: 0x95 if len(one.payload) == 5000 else 0)
+    async with publisher(broker).open(None, []) as session:
+        await (await session.send([message(payload=bytes(60_000))]))
+        refused = await session.send([message(payload=bytes(5000))])
+        with pytest.raises(Rejected, match="too large"):
+            await refused
+        await (await session.send([message(payload=bytes(60_000))]))
+        assert len(broker.connects) == 1
 
 
 async def test_nothing_follows_a_large_packet_where_the_broker_closed_at_one(broker: FakeBroker) -> None:
