@@ -173,7 +173,7 @@ def consequence(row: ReasonReaction) -> str:
         many = f"{row.attempts} times, then quarantine" if row.attempts else "until it is taken"
         text = f"kept; tried again after {row.retry_after:g} s, {many}"
     if row.kind == "rejected" and row.without == "size":
-        return f"connect again; from then on half the size; a message of 1 KiB or less: {text}"
+        return f"connect again; from then on half the size; what is 1 KiB or less, or cannot be cut: {text}"
     if row.without is not None:
         less = {
             "retain": "without retain", "qos": "with QoS 0", "window": "half the window", "size": "half the size",
