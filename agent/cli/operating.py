@@ -25,7 +25,10 @@ def _historian(
         str | None, typer.Option(metavar="AGENT", help="AGENT will not come back: stop waiting for its records.")
     ] = None,
 ) -> None:
-    """Store readings of brokers in a database, each once, and ask the agents for what is missing."""
+    """Store readings of brokers in a database, each once; ask agents for what is missing.
+
+    Exit 0 stopped, 1 it could not start, 2 mistakes; with --gone 0 counted, 1 refused, 3 no historian runs.
+    """
     from agent.cli.historian import count_lost, historian
 
     raise typer.Exit(historian(config) if gone is None else count_lost(config, gone))
@@ -126,7 +129,7 @@ def _trust(
     config: Config = DEFAULT,
     remove: Annotated[bool, typer.Option("--remove", help="Trust it no longer.")] = False,
 ) -> None:
-    """Certificates of OPC UA servers: list them, trust one."""
+    """Certificates of OPC UA servers: list them, trust one. Exit 0 done, 1 not done, 2 mistakes."""
     from agent.cli.trust import trust
 
     raise typer.Exit(trust(config, what, remove=remove))
@@ -138,7 +141,10 @@ def _support_bundle(
     output: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Where to; default: named by time.")] = None,
     data_dir: Agent = None,
 ) -> None:
-    """One archive without secrets: configuration, last events, status, metrics, versions. Also without an agent."""
+    """One archive without secrets: configuration, last events, status, metrics, versions. Also without an agent.
+
+    Exit 0 written, 1 it cannot be written, 2 mistakes.
+    """
     from agent.cli.support_bundle import support_bundle
 
     raise typer.Exit(support_bundle(config, data_dir, output))
@@ -161,7 +167,10 @@ def _outbox(  # noqa: PLR0913, PLR0917 - an argument for each word of the comman
     as_json: Json = False,
     data_dir: Agent = None,
 ) -> None:
-    """What waits and what is quarantined; send again, give up. Also while the agent runs."""
+    """What waits and what is quarantined; send again, give up. Also while the agent runs.
+
+    Exit 0 done, 1 an outbox could not be asked, 2 mistakes.
+    """
     from agent.cli.outbox import Order, outbox
 
     order = Order(verb, publisher, ids or (), device, epoch, first, last, since, everything, as_json)

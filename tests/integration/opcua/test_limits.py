@@ -30,6 +30,19 @@ async def plant(many: Plant) -> Plant:
     return many
 
 
+@pytest.mark.parametrize("mode", ["poll", "subscribe"])
+async def test_more_nodes_than_the_server_takes_at_once(plant: Plant, mode: str) -> None:
+    """300 nodes of a server with MaxNodesPerRead 100 all arrive under their own tag, in requests of 100."""
+    await plant.do(plant.tell(reads=100, items=100))
+    plant.most_reads = plant.most_items = 100
+    async with collecting(plant.url, TAGS, mode=mode) as notebook:
+        await notebook.heard()
+        assert {name: notebook.newest(name) for name in MANY} == MANY
+        assert all(notebook.status(name) == 0 for name in MANY)
+        assert plant.largest_read <= 100
+        assert (notebook.note["chunk_read"], notebook.note["chunk_monitor"]) == (100, 100)
+
+
 async def test_a_limit_nobody_told_is_found(plant: Plant) -> None:
     """A server that refuses what it did not forbid is asked for half, until it answers; the limit is remembered."""
     plant.most_reads = 40
